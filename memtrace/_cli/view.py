@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import socket
 import sys
+import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.util import find_spec
@@ -22,9 +25,11 @@ import typer
 from memtrace._cli.connection import MISSING_FILE, choose
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import replace_file
+from memtrace._cli.nothing_found import check_agent
 from memtrace._cli.signals import on_termination
 from memtrace._cli.terminal import show_error, visible
 from memtrace.exceptions import MemtraceError
+from memtrace.operations._validation import check_id
 
 if TYPE_CHECKING:
     import uvicorn
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
 
 _HOST = "127.0.0.1"
+BROWSER_THREAD = "memtrace-view-browser"
 _DEADLINE = 60.0  # seconds: a person waits for the page
 
 
@@ -44,6 +50,7 @@ def run_view(
     check_packages()
     connection = checked_connection(choice, search_index)
     try:
+        check_id(agent, "agent_id")
         client = connection.async_client(deadline=_DEADLINE)
     except MemtraceError as error:
         raise connection.describe(error) from None
@@ -64,9 +71,10 @@ def run_view(
         if not as_json:
             show_error("Ctrl-C ends it. Users of this machine who have the URL can read the memories.")
         if browser:
-            _open(url)
+            # it waits up to five seconds for a browser that starts
+            threading.Thread(target=_open, args=(url,), name=BROWSER_THREAD, daemon=True).start()
 
-    with listening, on_termination(lambda: setattr(serving, "should_exit", True)):
+    with listening, _quiet(serving), on_termination(lambda: setattr(serving, "should_exit", True)):
         asyncio.run(_serve(client, serving, listening, started))
     return ExitStatus.OK
 
@@ -79,6 +87,11 @@ def write_html(choice: Choice, path: str, *, agent: str | None, as_json: bool) -
         raise CommandError(
             f"--html {visible(path)} is not a file; --html - writes to standard output", ExitStatus.USAGE
         )
+    try:
+        with connection.client() as client:
+            check_agent(client, agent)
+    except MemtraceError as error:
+        raise connection.describe(error) from None
     _save(path, *asyncio.run(_document(connection, agent)), as_json=as_json)
 
 
@@ -163,6 +176,21 @@ def _server(client: AsyncMemtrace, connection: ConnectionSettings, token: str, p
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)
+
+
+@contextmanager
+def _quiet(serving: uvicorn.Server) -> Iterator[None]:
+    """Keep uvicorn's hints from the terminal, and at the end its log of pages that were still loading."""
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR and not serving.should_exit
+
+    log = logging.getLogger("uvicorn.error")
+    log.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_shown)
 
 
 async def _serve(

@@ -199,6 +199,7 @@ READS_OF_AN_AGENT = [
     ("agents", "{agent}"),
     ("stats", "{agent}"),
     ("export", "{folder}/lines.jsonl", "--agent", "{agent}"),
+    ("view", "--html", "{folder}/out.html", "--agent", "{agent}"),
 ]
 
 
@@ -654,7 +655,7 @@ class TestRegistry:
         assert (result.exit_code, result.stdout) == (3, "")
         assert result.stderr.startswith("memtrace-sdk: ")
         assert result.stderr.endswith("did you mean assistant?\n") or command[0] == "agents"
-        assert list(tmp_path.glob("*.jsonl*")) == []
+        assert [*tmp_path.glob("*.jsonl*"), *tmp_path.glob("*.html*")] == []
 
     @pytest.mark.parametrize("command", READS_OF_AN_AGENT, ids=" ".join)
     def test_a_known_agent_without_anything_that_matches_is_no_error(self, invoke, client, tmp_path, command):
@@ -674,7 +675,7 @@ class TestRegistry:
             for parameter in command.params
             if parameter.name in ("agent", "agent_option")
         }
-        others = {"remember", "decide", "import", "mcp", "tail", "view"}
+        others = {"remember", "decide", "import", "mcp", "tail"}
         assert named == {command[0] for command in READS_OF_AN_AGENT} | others
 
     def test_stats_shows_the_known_agents_beside_the_unknown_ones(self, invoke, client):

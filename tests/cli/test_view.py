@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import webbrowser
 from contextlib import nullcontext
 
@@ -72,6 +73,9 @@ def here(server, client, invoke, environment):
         environment.setattr(command, "on_termination", lambda tell: nullcontext())
         environment.setattr(command.typer, "echo", urls.append)
         result = invoke("view", *arguments)
+        for thread in threading.enumerate():
+            if thread.name == command.BROWSER_THREAD:
+                thread.join(60)
         assert result.exit_code == 0, result.output
         return done[0].result(), result
 
@@ -105,6 +109,50 @@ def test_a_signal_ends_it_without_a_trace(start, number):
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert err == "memtrace-sdk: Ctrl-C ends it. Users of this machine who have the URL can read the memories.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_while_a_page_loads_ends_it_without_a_trace(start, number):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process, url = start("--base-url", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        base, _, query = url.partition("/?")
+        address = base.removeprefix("http://")
+        host, _, port = address.partition(":")
+        with socket.create_connection((host, int(port))) as first:
+            first.sendall(f"GET /?{query} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+            cookie = re.search(rb"(?i)set-cookie: ([^;]+)", first.recv(65536))[1].decode()
+        with socket.create_connection((host, int(port))) as page:
+            page.sendall(f"GET /timeline HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n".encode())
+            silent.settimeout(60)
+            asked, _ = silent.accept()  # the page waits for the server
+            with asked:
+                process.send_signal(number)
+                out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "")
+    assert err == "memtrace-sdk: Ctrl-C ends it. Users of this machine who have the URL can read the memories.\n"
+
+
+@pytest.mark.slow
+def test_a_websocket_is_refused_without_a_log(start):
+    process, url = start()
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13"}
+    assert httpx.get(url, headers=headers, trust_env=False).status_code == 303
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == (
+        "",
+        "memtrace-sdk: Ctrl-C ends it. Users of this machine who have the URL can read the memories.\n",
+    )
+
+
+def test_an_error_of_ours_is_logged_while_the_page_is_served(here, environment, caplog):
+    async def fail(self, request):
+        raise RuntimeError("ours")
+
+    environment.setattr("memtrace.integrations._viewer._app.Viewer._home", fail)
+    page, _ = here(browse, "--no-browser")
+    assert page.status_code == 500
+    assert [record.exc_info[0] for record in caplog.records if record.name == "uvicorn.error"] == [RuntimeError]
 
 
 @pytest.mark.slow
@@ -143,6 +191,20 @@ def test_a_store_that_is_not_there_is_not_made(invoke, tmp_path):
     assert result.exit_code == 2
     assert "does not exist" in result.stderr
     assert not (tmp_path / "none.db").exists()
+
+
+def test_an_invalid_agent_id_is_refused_before_anything_is_served(invoke, server, environment):
+    environment.setattr(command, "_serve", None)
+    result = invoke("view", "--no-browser", "--agent", "no agent")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("memtrace-sdk: agent_id must be ")
+
+
+def test_an_invalid_agent_id_of_a_file_is_refused(invoke, server, tmp_path):
+    path = tmp_path / "out.html"
+    result = invoke("view", "--html", str(path), "--agent", "no agent")
+    assert (result.exit_code, result.stdout, path.exists()) == (2, "", False)
+    assert result.stderr.startswith("memtrace-sdk: agent_id must be ")
 
 
 def test_a_connection_that_cannot_be_is_refused(invoke, environment):
@@ -187,6 +249,23 @@ def test_the_browser_is_opened_at_the_url(here, environment):
     page, _ = here(browse)
     assert len(opened) == 1
     assert "User prefers tea" in page.text
+
+
+def test_the_page_is_served_while_a_browser_starts(here, environment):
+    served, waited = threading.Event(), []
+
+    class Browser:
+        def open(self, url):
+            waited.append(served.wait(20))
+
+    def work(url):
+        page = browse(url)
+        served.set()
+        return page
+
+    environment.setattr(webbrowser, "get", Browser)
+    assert here(work)[0].status_code == 200
+    assert waited == [True]
 
 
 def test_a_browser_in_the_terminal_is_not_opened(here, environment):

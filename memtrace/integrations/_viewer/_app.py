@@ -45,8 +45,8 @@ class Viewer:
     """
 
     def __init__(self, client: AsyncMemtrace, *, source: str, describe: Callable[[MemtraceError], str] = str) -> None:
-        settings = client._dispatcher.settings  # noqa: SLF001  # of this package
-        self._source = _pages.Source(client, Directory(client, settings.clock))
+        self._clock = client._dispatcher.settings.clock  # noqa: SLF001  # of this package
+        self._source = _pages.Source(client, Directory(client, self._clock))
         self._named = source
         self._describe = describe
 
@@ -70,7 +70,7 @@ class Viewer:
     def _html(self, name: str, read: _pages.Read) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
             query = _query(request)
-            page, error = await self._tried(lambda: read(self._source, query))
+            page, error = await self._tried(lambda: self._read(read, query))
             if (
                 name in _WITH_ROWS and request.query_params.get("part") == "rows"
             ):  # what the script adds to a page that is shown
@@ -92,6 +92,10 @@ class Viewer:
 
         return respond
 
+    async def _read(self, read: _pages.Read, query: PageQuery) -> _pages.Page:
+        query.check(self._clock)
+        return await read(self._source, query)
+
     async def _selection(self, query: PageQuery) -> Selection | None:
         address = query.one("memory")
         return None if address is None else await select(self._source.client, address)
@@ -112,7 +116,7 @@ class Viewer:
     def _json(self, read: _pages.Read) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
             try:
-                data, status = (await read(self._source, _query(request))).data, 200
+                data, status = (await self._read(read, _query(request))).data, 200
             except MemtraceError as error:
                 data, status = {"error": self._describe(error)}, _status(error)
             return Response(json.dumps(data), status, media_type="application/json")

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, Final, get_args
 
-from memtrace._support.timestamps import rfc3339
+from memtrace.integrations._viewer._rendering import timestamp
 from memtrace.models import Memory, MemoryType
 
 SHOWN: Final = 2000
@@ -72,7 +72,7 @@ def card(memory: Memory, score: float | None = None) -> Card:
     cut = metadata if len(metadata) <= SHOWN else f"{metadata[:SHOWN]}… ({len(metadata) - SHOWN:,} more characters)"
     return Card(
         memory,
-        f"{rfc3339(memory.time)}~{key_of(memory)}",
+        f"{timestamp(memory.time)}~{key_of(memory)}",
         memory.content[:SHOWN],
         max(len(memory.content) - SHOWN, 0),
         cut if memory.metadata else "",

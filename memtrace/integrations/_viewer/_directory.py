@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,8 +71,9 @@ class Directory:
         self._agents = _Kept[list[AgentEntry]](clock)
         self._sessions = _Kept[list[Session]](clock)
         self._counts: dict[str, _KeptCounts] = {}
-        self._reads: dict[str, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._reads: dict[str, asyncio.Future[None]] = {}
+        self._waiting: OrderedDict[str, asyncio.Future[None]] = OrderedDict()
+        self._readers: set[asyncio.Task[None]] = set()
 
     async def agents(self) -> list[AgentEntry]:
         """The registered agents, newest first, then those that wrote one of the newest memories without being registered."""
@@ -92,12 +94,17 @@ class Directory:
 
         return await self._sessions.get(agent_id or "", read)
 
-    async def counts(self, agent_ids: list[str], within: float | None = None) -> dict[str, AgentCounts]:
+    async def counts(
+        self, agent_ids: list[str], within: float | None = None, *, first: str | None = None
+    ) -> dict[str, AgentCounts]:
         """The counts of these agents, as far as they can be read, and as far as they are known `within` so many seconds.
 
-        Counting millions of memories takes seconds. Reads that take longer go on, for the next page.
+        Counting millions of memories takes seconds. Reads that take longer go on, for the next page. The counts of `first`
+        are read before those of all agents that wait.
         """
         reads = [self._reading(agent_id) for agent_id in agent_ids if not self._is_fresh(agent_id)]
+        if first is not None and first in self._waiting:
+            self._waiting.move_to_end(first, last=False)
         if reads:
             await asyncio.wait(reads, timeout=within)
         known = {agent_id: self._counts.get(agent_id) for agent_id in agent_ids}
@@ -107,22 +114,36 @@ class Directory:
         kept = self._counts.get(agent_id)
         return kept is not None and self._clock.monotonic() < kept.until
 
-    def _reading(self, agent_id: str) -> asyncio.Task[None]:
-        """The read of these counts that is under way, or a new one."""
+    def _reading(self, agent_id: str) -> asyncio.Future[None]:
+        """The read of these counts that is under way or waits, or a new one."""
         reading = self._reads.get(agent_id)
         if reading is None:
-            reading = self._reads[agent_id] = asyncio.create_task(self._keep_counts(agent_id))
-            reading.add_done_callback(lambda _: self._reads.pop(agent_id))
+            reading = self._reads[agent_id] = asyncio.get_running_loop().create_future()
+            self._waiting[agent_id] = reading
+            if len(self._readers) < _AT_ONCE:
+                reader = asyncio.create_task(self._read_waiting())
+                self._readers.add(reader)
+                reader.add_done_callback(self._readers.discard)
         return reading
 
-    async def _keep_counts(self, agent_id: str) -> None:
-        async with self._slots:
-            begun = self._clock.monotonic()
+    async def _read_waiting(self) -> None:
+        while self._waiting:
+            agent_id, reading = self._waiting.popitem(last=False)
             try:
-                counts = await self._read_counts(agent_id)
-            except MemtraceError:  # an ID that the server does not count; the page has its own errors
-                return
-            ended = self._clock.monotonic()
+                await self._keep_counts(agent_id)
+            except Exception as error:  # noqa: BLE001  # asyncio logs it; others still wait
+                reading.set_exception(error)
+            else:
+                reading.set_result(None)
+            del self._reads[agent_id]
+
+    async def _keep_counts(self, agent_id: str) -> None:
+        begun = self._clock.monotonic()
+        try:
+            counts = await self._read_counts(agent_id)
+        except MemtraceError:  # an ID that the server does not count; the page has its own errors
+            return
+        ended = self._clock.monotonic()
         if len(self._counts) >= _COUNTS_KEPT:
             del self._counts[next(iter(self._counts))]
         self._counts[agent_id] = _KeptCounts(counts, ended + max(_FRESH, _COSTLY * (ended - begun)))

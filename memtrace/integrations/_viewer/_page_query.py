@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Final, TypedDict
 from urllib.parse import urlencode
 
+from memtrace.clock import Clock
 from memtrace.models import Order, TimeBound
-from memtrace.operations._validation import invalid
+from memtrace.operations._time_bounds import to_query
+from memtrace.operations._validation import check_id, check_importance, check_tags, check_type, invalid
 
 FILTERS: Final = ("agent", "session", "type", "event", "tag", "since", "until", "order", "min_importance", "q")
 """Which memories; a change of one of them leaves the position and the selection behind."""
@@ -20,6 +22,20 @@ PLACES: Final = ("from", "to", "memory", "find", "page")
 """Where a page begins or ends, the memory that was chosen, and what lists of names are narrowed by."""
 _NAMES: Final = (*FILTERS, *PROMPT, *PLACES)
 _LONGEST: Final = 4000
+
+_LISTED: Final = ("agent", "session", "type", "event", "since", "until", "tag")
+_RANKED: Final = ("agent", "session", "type", "event", "since", "until", "min_importance", "tag")
+_APPLIED: Final[Mapping[str, Sequence[str]]] = {
+    "timeline": _LISTED,
+    "search": _RANKED,
+    "prompt": _RANKED,
+    "decisions": [name for name in _LISTED if name != "type"],
+    "statistics": _LISTED,
+    "sessions": ["agent"],
+}
+"""The filters that each page applies, in the order in which it shows them."""
+_BESIDE: Final = ("agent", "session")
+"""Filters that the list beside every page applies."""
 
 _ADDRESS: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?)Z~([0-9a-f]{1,16})", re.ASCII)
 _ENDS: Final = ("0001", "9999")
@@ -94,9 +110,24 @@ class PageQuery:
         """The lowest importance. Raises `InvalidRequestError` for any other text."""
         text = self.one("min_importance")
         try:
-            return None if text is None else float(text)
+            least = None if text is None else float(text)
         except ValueError:
             raise invalid("min_importance", "a number from 0 to 1", "it is in the page's URL") from None
+        check_importance(least)
+        return least
+
+    def check(self, clock: Clock) -> None:
+        """Refuse an invalid filter, even one that the page does not apply. Raises `InvalidRequestError`."""
+        check_id(self.one("agent"), "agent_id")
+        check_id(self.one("session"), "session_id")
+        check_type(self.one("type"), "memory_type")
+        check_type(self.one("event"), "event_type")
+        check_tags(self.tags)
+        to_query(self.one("since"), "since", clock)
+        to_query(self.one("until"), "until", clock)
+        if self.one("order") not in (None, "asc", "desc"):
+            raise invalid("order", "asc or desc", "it is in the page's URL")
+        _ = self.min_importance
 
     def list_filters(self) -> ListFilters:
         """The filters as `memories.iter` accepts them."""
@@ -129,12 +160,24 @@ class PageQuery:
         return PageQuery([*(pair for pair in self.pairs(*_NAMES) if pair[0] != "type"), ("type", memory_type)])
 
     def pairs(self, *names: str) -> list[tuple[str, str]]:
-        """The parameters with these names, or without names all filters and the prompt's settings."""
-        chosen = names or (*FILTERS, *PROMPT)
-        return [(name, value) for name in chosen for value in self._values.get(name, ())]
+        """The parameters with these names."""
+        return [(name, value) for name in names for value in self._values.get(name, ())]
+
+    def applied(self, path: str) -> list[tuple[str, str]]:
+        """The filters of this query that a page applies, in the order in which it shows them."""
+        return self.pairs(*_APPLIED.get(_page(path), ()))
+
+    def carried(self, path: str) -> list[tuple[str, str]]:
+        """What a page's form passes on: the filters that the page applies, the question and the prompt's settings."""
+        return [pair for pair in self.pairs(*FILTERS, *PROMPT) if not _is_foreign(pair[0], path)]
+
+    @staticmethod
+    def filtering(path: str, name: str) -> str:
+        """The page that a filter's link leads to: this one if it applies the filter, else the timeline."""
+        return path if name in _APPLIED.get(_page(path), ()) else "/timeline"
 
     def link(self, path: str, /, **changes: str | Sequence[str] | None) -> str:
-        """The URL of a page with these parameters changed; None removes one.
+        """The URL of a page with these parameters changed; None removes one. Filters that it does not apply are dropped.
 
         A changed filter removes the position and the selection; a changed position keeps the selection.
         """
@@ -145,14 +188,24 @@ class PageQuery:
                 values.pop(name, None)
         for name, value in changes.items():
             values[name] = [value] if isinstance(value, str) else list(value or ())
-        query = urlencode([(name, value) for name in _NAMES for value in values.get(name, ())], errors="replace")
+        kept = [name for name in _NAMES if not _is_foreign(name, path)]
+        query = urlencode([(name, value) for name in kept for value in values.get(name, ())], errors="replace")
         return f"{path}?{query}" if query else path
 
     def tab(self, path: str) -> str:
-        """The URL of another tab: the filters stay, the place does not."""
-        query = urlencode(self.pairs(), errors="replace")
+        """The URL of another tab: the filters that it applies stay, the place does not."""
+        query = urlencode(self.carried(path), errors="replace")
         return f"{path}?{query}" if query else path
 
     def with_tag(self, tag: str) -> list[str]:
         """The tags with one more, or without it where it is one of them."""
         return [each for each in self.tags if each != tag] if tag in self.tags else [*self.tags, tag]
+
+
+def _page(path: str) -> str:
+    return path.removeprefix("/").removesuffix(".json")
+
+
+def _is_foreign(name: str, path: str) -> bool:
+    """Whether a parameter is a filter that a page does not apply."""
+    return name in _RANKED and name not in _BESIDE and name not in _APPLIED.get(_page(path), ())

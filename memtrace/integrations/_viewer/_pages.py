@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-from memtrace._support.timestamps import rfc3339
 from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._viewer._cards import card, facets, grouped, json_of
 from memtrace.integrations._viewer._directory import AgentCounts, AgentEntry, Directory
 from memtrace.integrations._viewer._page_query import PageQuery
 from memtrace.integrations._viewer._prompt import BUDGET, build_prompt
+from memtrace.integrations._viewer._rendering import timestamp
 from memtrace.integrations._viewer._selection import select
 from memtrace.integrations._viewer._statistics import HEIGHT, count_by_day
 from memtrace.integrations._viewer._timeline import Position, TimelinePage, read_page
@@ -18,7 +18,7 @@ from memtrace.models import Session
 
 _HITS: Final = 50
 _LISTED: Final = 100
-#: Seconds that a page waits for the counts of agents: all of them on their own page, or beside another.
+#: Seconds that a page waits for the counts of agents: on a page about them, or beside another.
 _PATIENCE: Final[float | None] = 2.0
 _PATIENCE_BESIDE: Final[float | None] = 0.3
 _JSON: Final = ".json"
@@ -112,9 +112,9 @@ async def prompt(source: Source, query: PageQuery) -> Page:
         "revision": context.revision,
         "stable_tokens": made.stable_tokens,
         "verdicts": [verdict.to_json() for verdict in context.verdicts],
+        "no_longer_considered": [*map(json_of, made.gone)],
     }
-    in_order = [card(memory) for memory in context.memories]
-    return Page({"prompt": made, "budget": made.budget, "cards": in_order}, data)
+    return Page({"prompt": made, "budget": made.budget}, data)
 
 
 # ---- counts, names
@@ -124,7 +124,9 @@ async def statistics(source: Source, query: PageQuery) -> Page:
     """Memories a day, and the counts of the agent."""
     counted = await count_by_day(source.client, query)
     agent_id = query.one("agent")
-    counts = (await source.directory.counts([agent_id])).get(agent_id) if agent_id is not None else None
+    counts = None
+    if agent_id is not None:
+        counts = (await source.directory.counts([agent_id], _PATIENCE, first=agent_id)).get(agent_id)
     data = {
         "counted": counted.counted,
         "is_cut": counted.is_cut,
@@ -132,14 +134,15 @@ async def statistics(source: Source, query: PageQuery) -> Page:
         "days": {day.isoformat(): dict(counts) for day, counts in sorted(counted.days.items())},
         "agent": _counts(counts),
     }
-    return Page({"counted": counted, "counts": counts, "height": HEIGHT}, data)
+    is_missing = agent_id is not None and counts is None
+    return Page({"counted": counted, "counts": counts, "is_missing": is_missing, "height": HEIGHT}, data)
 
 
 async def agents(source: Source, query: PageQuery) -> Page:
     """The agents, with counts."""
     every = await source.directory.agents()
     page, shown = _listed(every, query, lambda each: (each.id, each.name or ""))
-    counts = await source.directory.counts([each.id for each in page], _PATIENCE)
+    counts = await source.directory.counts([each.id for each in page], _PATIENCE, first=query.one("agent"))
     rows = [{**_agent(each), **_counts(counts.get(each.id))} for each in page]
     missing = len(page) - len(counts)
     return Page(
@@ -166,7 +169,7 @@ def _counts(counts: AgentCounts | None) -> dict[str, Any]:
     at = counts.last_activity
     return {
         "stats": counts.stats.model_dump(mode="json", exclude_unset=True),
-        "last_activity": None if at is None else rfc3339(at),
+        "last_activity": None if at is None else timestamp(at),
     }
 
 
@@ -219,7 +222,7 @@ async def side(source: Source, query: PageQuery) -> Side:
         first = [AgentEntry(chosen, None, is_registered=False)]
     ordered = [*first, *(each for each in every if each.id != chosen)]
     listed = ordered[:_AGENTS_BESIDE]
-    counts = await source.directory.counts([each.id for each in listed], _PATIENCE_BESIDE)
+    counts = await source.directory.counts([each.id for each in listed], _PATIENCE_BESIDE, first=chosen)
     of_agent = await source.directory.sessions(chosen) if chosen is not None else []
     opened = [*(each for each in of_agent if each.id == session), *(each for each in of_agent if each.id != session)]
     beside = opened[:_SESSIONS_BESIDE]

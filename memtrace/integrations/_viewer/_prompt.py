@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
 from memtrace.async_client import AsyncMemtrace
 from memtrace.context import ContextFormat, MemoryVerdict, PromptContext, estimate_tokens
-from memtrace.integrations._viewer._cards import Card, card
+from memtrace.integrations._viewer._cards import Card, card, key_of
 from memtrace.integrations._viewer._page_query import PageQuery
+from memtrace.models import Memory
 from memtrace.operations._validation import invalid
 
 BUDGET: Final = 2000
 MOST_TOKENS: Final = 32_000
 _MOST_RECENT: Final = 1000
-_ROWS: Final = 500
-"""Verdicts that the page shows."""
+ROWS: Final = 500
+"""Verdicts that the page shows, and memories of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Row:
     """A verdict, and what became of the memory since the question before."""
 
     card: Card
-    verdict: MemoryVerdict
+    #: None for a memory that the question before had and this one does not consider.
+    verdict: MemoryVerdict | None
     moved: Literal["in", "out"] | None
 
 
@@ -35,7 +37,13 @@ class PromptPage:
     context: PromptContext
     budget: int
     rows: list[Row]
+    #: Verdicts without a row.
     hidden: int
+    #: What the prompt of the question before had and this question does not consider, in that prompt's order.
+    gone: list[Memory]
+    #: The first memories of the prompt, and how many follow.
+    cards: list[Card]
+    cards_hidden: int
     #: The question to which this prompt is compared, if any.
     before: str | None
     #: The characters at the beginning that stay, and their tokens.
@@ -61,12 +69,18 @@ async def build_prompt(client: AsyncMemtrace, query: PageQuery) -> PromptPage | 
     context = await _context(client, query, question)
     earlier = None if before is None else await _context(client, query, before)
     stable = _stable(context, earlier, is_ranked=question is not None or query.one("recent") is not None)
-    rows = [_row(verdict, earlier) for verdict in context.verdicts[:_ROWS]]
+    before_keys = None if earlier is None else {*map(key_of, earlier.memories)}
+    gone = [] if earlier is None else _gone(context, earlier)
+    rows = [Row(card(memory), None, "out") for memory in gone[:ROWS]]
+    rows += [_row(verdict, before_keys) for verdict in context.verdicts[: ROWS - len(rows)]]
     return PromptPage(
         context,
         _budget(query),
         rows,
-        len(context.verdicts) - len(rows),
+        len(gone) + len(context.verdicts) - len(rows),
+        gone,
+        [*map(card, context.memories[:ROWS])],
+        max(len(context.memories) - ROWS, 0),
         before,
         stable,
         estimate_tokens(stable),
@@ -121,13 +135,17 @@ def _heading_length(context: PromptContext) -> int:
     return min(begins, default=0)
 
 
-def _row(verdict: MemoryVerdict, earlier: PromptContext | None) -> Row:
-    return Row(
-        card(verdict.memory, verdict.score), verdict, _moved(verdict, None if earlier is None else earlier.memories)
-    )
+def _gone(context: PromptContext, earlier: PromptContext) -> list[Memory]:
+    considered = {key_of(verdict.memory) for verdict in context.verdicts}
+    return [memory for memory in earlier.memories if key_of(memory) not in considered]
 
 
-def _moved(verdict: MemoryVerdict, earlier: Sequence[object] | None) -> Literal["in", "out"] | None:
-    if earlier is None or (verdict.memory in earlier) == verdict.included:
+def _row(verdict: MemoryVerdict, before: Collection[str] | None) -> Row:
+    moved = None if before is None else _moved(was_in=key_of(verdict.memory) in before, is_in=verdict.included)
+    return Row(card(verdict.memory, verdict.score), verdict, moved)
+
+
+def _moved(*, was_in: bool, is_in: bool) -> Literal["in", "out"] | None:
+    if was_in == is_in:
         return None
-    return "in" if verdict.included else "out"
+    return "in" if is_in else "out"

@@ -27,7 +27,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(moment=_moment, day=_day, rfc3339=rfc3339, thousands=lambda number: f"{number:,}")
+    made.filters.update(moment=_moment, day=_day, rfc3339=timestamp, thousands=lambda number: f"{number:,}")
     return made
 
 
@@ -47,9 +47,25 @@ def _shown(value: object) -> object:
     return value
 
 
+def timestamp(at: datetime) -> str:
+    """A time as RFC 3339 in UTC, or with its own zone where UTC leads out of the calendar."""
+    try:
+        return rfc3339(at)
+    except OverflowError:
+        return at.isoformat()
+
+
 def _moment(at: datetime) -> str:
-    return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}"
+    in_utc = _in_utc(at)
+    return at.isoformat(" ") if in_utc is None else f"{in_utc:%Y-%m-%d %H:%M:%S}"
 
 
 def _day(at: datetime) -> str:
-    return f"{at.astimezone(timezone.utc):%A, %d %B %Y}"
+    return f"{_in_utc(at) or at:%A, %d %B %Y}"
+
+
+def _in_utc(at: datetime) -> datetime | None:
+    try:
+        return at.astimezone(timezone.utc)
+    except OverflowError:
+        return None

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from typing_extensions import Self
 
-from memtrace._support.timestamps import rfc3339
 from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._viewer._page_query import ListFilters, PageQuery, split_address
+from memtrace.integrations._viewer._rendering import timestamp
 from memtrace.models import Memory, Order
 from memtrace.operations._time_bounds import beside
 from memtrace.operations._validation import invalid
@@ -33,7 +33,7 @@ class Position(NamedTuple):
         return cls(at, int(passed))
 
     def __str__(self) -> str:
-        return f"{rfc3339(self.at)}~{self.passed}"
+        return f"{timestamp(self.at)}~{self.passed}"
 
 
 class TimelinePage(NamedTuple):

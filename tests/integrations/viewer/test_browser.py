@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from memtrace import Memtrace
+from memtrace import AddMemoryRequest, Memtrace
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -221,6 +221,54 @@ def test_new_memories_slide_in_and_can_be_paused(page, store):
     page.keyboard.press("p")
     page.wait_for_selector("text=1001 came", timeout=30_000)
     assert said(page)[:2] == [1001, 1000]
+
+
+def burst(store, agent, count, first=0):
+    with Memtrace(store) as client:
+        requests = [
+            AddMemoryRequest(agent_id=agent, content=f"{number} burst") for number in range(first, first + count)
+        ]
+        client.memories.add_many(requests)
+
+
+def pause_until(page, write):
+    """Pause new memories, write some, and let them come."""
+    page.keyboard.press("p")
+    assert page.inner_text("#live") == "Paused"
+    write()
+    page.keyboard.press("p")
+
+
+def test_more_new_memories_than_a_part_has_come_all_the_same(page, store):
+    burst(store, "steady", 3)
+    page.goto(f"{page.base}/timeline?agent=steady")
+    pause_until(page, lambda: burst(store, "steady", 250, first=3))
+    wait_until(page, "document.querySelectorAll('main .memory').length >= 253")
+    assert sorted(said(page)) == [*range(253)]
+    assert page.locator("main .gap").count() == 0
+    assert page.inner_text("#live-state") == "250 new"
+
+
+def test_more_than_the_page_reads_are_a_gap_with_a_link_that_reloads(page, store):
+    burst(store, "flood", 5)
+    page.goto(f"{page.base}/timeline?agent=flood")
+    pause_until(page, lambda: burst(store, "flood", 1100, first=5))
+    wait_until(page, "document.querySelectorAll('main .gap').length > 0")
+    assert page.locator("main .memory").count() == 1000
+    assert page.evaluate("document.querySelector('#rows').lastElementChild.className") == "gap"
+    page.click("main .gap a")
+    page.wait_for_selector("main .gap", state="detached")
+    assert (len(said(page)), page.locator("main .next").count()) == (100, 1)
+
+
+def test_memories_that_leave_a_long_page_are_a_gap_at_its_end(page, store):
+    burst(store, "long", 20)
+    page.goto(f"{page.base}/timeline?agent=long")
+    pause_until(page, lambda: burst(store, "long", 990, first=20))
+    wait_until(page, "document.querySelectorAll('main .memory').length >= 1000")
+    assert page.locator("main .memory").count() == 1000
+    assert page.locator("main .gap").count() == 1
+    assert page.evaluate("document.querySelector('#rows').lastElementChild.className") == "gap"
 
 
 def test_it_says_that_the_server_is_away_and_goes_on(page, store):

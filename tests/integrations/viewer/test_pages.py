@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import html
 import json
 import re
 import shlex
 import subprocess
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from memtrace import AddMemoryRequest
-from memtrace.integrations._viewer._directory import Directory
+from memtrace.integrations._viewer._directory import AgentCounts, Directory
 from memtrace.testing import Fault
 from tests.integrations.viewer.conftest import contents, elements, link
 
@@ -315,6 +317,73 @@ class TestOtherPages:
         assert len(contents(timeline.text)) == 5
         assert len(started) == len(set(started))  # each is read once, for all pages
 
+    def test_statistics_do_not_wait_for_slow_counts(self, told, get, monkeypatch):
+        async def never(directory, agent_id):
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr("memtrace.integrations._viewer._pages._PATIENCE", 0)
+        monkeypatch.setattr("memtrace.integrations._viewer._pages._PATIENCE_BESIDE", 0)
+        monkeypatch.setattr(Directory, "_read_counts", never)
+        page, data = get("/statistics?agent=unregistered", "/statistics.json?agent=unregistered")
+        assert "counts of this agent are not read yet" in page.text
+        assert "<svg" in page.text
+        assert data.json()["agent"] == {"stats": None, "last_activity": None}
+        assert "not read yet" not in get("/statistics").text
+
+    def test_the_chosen_agent_is_counted_before_those_that_wait(self, fake, monkeypatch):
+        begun, most, gate = [], [], {}
+
+        async def read(directory, agent_id):
+            begun.append(agent_id)
+            gate[agent_id] = asyncio.Event()
+            most.append(len(gate))
+            await gate[agent_id].wait()
+            del gate[agent_id]
+            return AgentCounts(None, None)
+
+        async def until(count):
+            for _ in range(1000):  # the reads have no event for it
+                if len(begun) >= count:
+                    return
+                await asyncio.sleep(0)
+            raise AssertionError(begun)
+
+        async def main():
+            async with fake.async_client("acme") as made:
+                directory = Directory(made, fake.clock)
+                beside = asyncio.create_task(directory.counts(["a", "b", "c", "d", "e"]))
+                await until(2)
+                waiting = asyncio.create_task(directory.counts(["d"], first="d"))
+                new = asyncio.create_task(directory.counts(["f"], first="f"))
+                for count in range(3, 7):
+                    await asyncio.sleep(0)
+                    gate[begun[count - 3]].set()
+                    await until(count)
+                for event in gate.values():
+                    event.set()
+                return [await each for each in (beside, waiting, new)]
+
+        monkeypatch.setattr(Directory, "_read_counts", read)
+        counted = asyncio.run(main())
+        assert begun == ["a", "b", "f", "d", "c", "e"]
+        assert max(most) == 2
+        assert [[*each] for each in counted] == [["a", "b", "c", "d", "e"], ["d"], ["f"]]
+
+    def test_agents_are_counted_after_one_that_cannot_be(self, fake, monkeypatch, caplog):
+        async def read(directory, agent_id):
+            if agent_id in "ab":
+                raise RuntimeError("ours")
+            return AgentCounts(None, None)
+
+        async def main():
+            async with fake.async_client("acme") as made:
+                return await Directory(made, fake.clock).counts(["a", "b", "c", "d"])
+
+        monkeypatch.setattr(Directory, "_read_counts", read)
+        assert [*asyncio.run(main())] == ["c", "d"]
+        gc.collect()
+        assert {record.exc_info[0] for record in caplog.records} == {RuntimeError}
+
     def test_counts_are_read_again_later(self, told, get, fake, client):
         async def twice():
             async with fake.async_client("acme") as made:
@@ -354,6 +423,125 @@ class TestOtherPages:
         response = get(f"/{tab}.json")
         assert response.headers["content-type"] == "application/json"
         assert json.loads(response.text)
+
+
+def active(page):
+    """The filters that a page shows as active, with their values."""
+    shown = page.partition('<ul class="active"')[2].partition("</ul>")[0]
+    return re.findall(r">(\w+) <bdi>(.*?)</bdi>", shown)
+
+
+EVERY = {
+    "agent": "a",
+    "session": "sess_1",
+    "type": "episodic",
+    "event": "message",
+    "since": "7d",
+    "until": "2030-01-01",
+    "min_importance": "0.8",
+    "tag": "drinks",
+}
+LISTED = {name: value for name, value in EVERY.items() if name != "min_importance"}
+APPLIED = {
+    "timeline": LISTED,
+    "search": EVERY,
+    "prompt": EVERY,
+    "decisions": {name: value for name, value in LISTED.items() if name != "type"},
+    "statistics": LISTED,
+    "agents": {},
+    "sessions": {"agent": "a"},
+}
+FILTERED = urlencode(EVERY)
+
+
+class TestFiltersOfPages:
+    @pytest.mark.parametrize("tab", TABS)
+    def test_a_page_shows_the_filters_that_it_applies(self, told, get, tab):
+        page = get(f"/{tab}?{FILTERED}").text
+        assert dict(active(page)) == APPLIED[tab]
+
+    @pytest.mark.parametrize("tab", TABS)
+    def test_its_links_carry_the_filters_that_their_page_applies(self, told, get, tab):
+        page = get(f"/{tab}?{FILTERED}&q=tea&budget=300").text
+        leads = [each["href"] for kind, each in elements(page) if kind == "a" and each["href"].startswith("/")]
+        for lead in map(urlsplit, leads):
+            target = lead.path.strip("/").removesuffix(".json")
+            asked = parse_qs(lead.query)
+            assert set(asked) & set(EVERY) <= {*APPLIED[target], "agent", "session"}, lead
+        tabs = {urlsplit(lead).path.strip("/"): parse_qs(urlsplit(lead).query) for lead in leads[:7]}
+        assert {*tabs} == {*TABS}
+        for target, asked in tabs.items():
+            assert {name: asked[name] for name in APPLIED[target]} == {
+                name: [value] for name, value in APPLIED[target].items()
+            }
+            assert (asked["q"], asked["budget"]) == (["tea"], ["300"])
+
+    @pytest.mark.parametrize("tab", ["timeline", "search", "decisions", "statistics"])
+    def test_its_form_carries_the_filters_that_it_applies(self, told, get, tab):
+        page = get(f"/{tab}?{FILTERED}&q=tea&order=asc").text
+        form = page.partition('<form class="filters"')[2].partition("</form>")[0]
+        named = [each["name"] for kind, each in elements(form) if kind in ("input", "select")]
+        assert sorted({*named} - {"q", "order"}) == sorted(APPLIED[tab])
+        assert len(named) == len(set(named))
+
+    def test_a_type_on_decisions_leads_to_the_timeline(self, told, get):
+        page = get("/decisions").text
+        kinds = [each["href"] for _, each in elements(page) if each.get("class") == "kind"]
+        assert kinds == ["/timeline?type=decision"]
+
+    @pytest.mark.parametrize("tab", [*TABS, "timeline.json", "statistics.json"])
+    @pytest.mark.parametrize(
+        ("query", "problem"),
+        [
+            ("min_importance=much", "min_importance must be a number from 0 to 1"),
+            ("min_importance=-1", "min_importance must be a finite number"),
+            ("min_importance=nan", "min_importance must be a finite number"),
+            ("type=-", "memory_type must be"),
+            ("event=-", "event_type must be"),
+            ("agent=1", "agent_id must be"),
+            ("session=1", "session_id must be"),
+            ("tag=*", "tags[0] must be"),
+            ("since=yesterday", "since must be"),
+            ("until=later", "until must be"),
+            ("order=up", "order must be asc or desc"),
+        ],
+    )
+    def test_an_invalid_value_is_refused_on_every_page(self, get, tab, query, problem):
+        response = get(f"/{tab}?q=tea&{query}")
+        assert response.status_code == 400
+        assert problem in html.unescape(response.text)
+
+
+class TestTimesOutOfTheCalendar:
+    """Times of a server that have no place in UTC are shown as the server gave them."""
+
+    EARLIEST = "0001-01-01T00:00:00+14:00"
+    LATEST = "9999-12-31T23:59:59-12:00"
+
+    @pytest.mark.parametrize("at", [EARLIEST, LATEST])
+    def test_of_sessions(self, told, get, fake, at):
+        agent, session = told
+        row = {"id": session.id, "org_id": "o", "agent_id": agent.id, "status": "active", "created_at": at}
+        row |= {"closed_at": at, "updated_at": at}
+        body = json.dumps({"sessions": [row], "count": 1}).encode()
+        fake.faults.add(Fault("status", on="sessions.list", status=200, body=body, times=None))
+        for path in ("/sessions", f"/timeline?agent={agent.id}", "/sessions.json"):
+            page = get(path)
+            assert page.status_code == 200
+            assert at.replace("T", " ") in page.text.replace("T", " ")
+
+    @pytest.mark.parametrize("at", [EARLIEST, LATEST])
+    def test_of_memories(self, client, get, fake, at):
+        row = {"time": at, "org_id": "o", "agent_id": "a", "memory_type": "episodic", "event_type": "e", "content": "x"}
+        body = json.dumps({"memories": [row], "count": 1, "has_more": False}).encode()
+        fake.faults.add(Fault("status", on="memories.list", status=200, body=body, times=None))
+        for path in ("/timeline", "/decisions", "/statistics", "/agents", "/timeline.json", "/agents.json"):
+            assert get(path).status_code == 200, path
+        assert at.replace("T", " ") in get("/timeline").text
+        many = json.dumps({"memories": [row] * 101, "count": 101, "has_more": True}).encode()
+        fake.faults.clear()
+        fake.faults.add(Fault("status", on="memories.list", status=200, body=many, times=None))
+        assert link(get("/timeline").text, "next") is not None
 
 
 class TestErrors:

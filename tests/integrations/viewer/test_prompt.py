@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from memtrace.models import Memory
 from tests.integrations.viewer.conftest import elements
 
 
@@ -97,8 +98,43 @@ def test_nothing_found_is_an_empty_prompt(session, get):
 
 
 def test_many_verdicts_are_cut_and_said_to_be(session, get, monkeypatch):
-    monkeypatch.setattr("memtrace.integrations._viewer._prompt._ROWS", 2)
-    assert "10 more are in" in get(f"/prompt?session={session}").text
+    monkeypatch.setattr("memtrace.integrations._viewer._prompt.ROWS", 2)
+    page = get(f"/prompt?session={session}").text
+    assert page.count("10 more are in") == 2  # the verdicts and the memories
+    assert page.count('class="memory ') == 2
+    assert page.count("<tr class=") == 2
+
+
+def moved(page):
+    """The subjects of the memories that the table marks, with the mark."""
+    rows = re.findall(r'<tr class="\w+">(.*?)</tr>', page, re.DOTALL)
+    marks = [(re.search(r"now (in|out)", row), re.search(r">(\w+) the (\w+)", row)) for row in rows]
+    return {name[1]: mark[1] for mark, name in marks if mark is not None}
+
+
+def test_memories_that_the_new_question_does_not_consider_are_now_out(client, get, fake, monkeypatch):
+    for number, subject in enumerate(["coffee", "coffee", "bicycle", "both coffee and bicycle"]):
+        client.memories.add(agent_id="a", session_id=f"sess_{number}", content=f"m{number} the {subject}")
+        fake.clock.advance(86_400)  # no neighbours of each other
+    ask = "q=bicycle&before=coffee&agent=a"
+    page, data = get(f"/prompt?{ask}", f"/prompt.json?{ask}")
+    assert moved(page.text) == {"m0": "out", "m1": "out", "m2": "in"}
+    assert page.text.count("not considered") == 2
+    assert sorted(each["content"] for each in data.json()["no_longer_considered"]) == ["m0 the coffee", "m1 the coffee"]
+    assert get("/prompt.json?q=bicycle").json()["no_longer_considered"] == []
+    monkeypatch.setattr("memtrace.integrations._viewer._prompt.ROWS", 1)
+    short = get(f"/prompt?{ask}").text
+    assert len(moved(short)) == 1
+    assert "3 more are in" in short
+
+
+def test_the_comparison_compares_no_memory_with_each_other_one(session, get, monkeypatch):
+    compared = []
+    equal = Memory.__eq__
+    monkeypatch.setattr(Memory, "__eq__", lambda one, other: compared.append(one) or equal(one, other))
+    page = get("/prompt?q=train&before=tea&budget=250").text
+    assert "now in" in page
+    assert compared == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ const rows = document.getElementById("rows");
 const KEPT = 1000;
 const EVERY = 2000;
 const LATE = 10000;
+const PARTS = 10;
 
 // ---- filters while you type
 
@@ -112,23 +113,55 @@ if (live) {
     const newest = memories().map(each => Date.parse(each.dataset.time)).reduce((a, b) => Math.max(a, b), -Infinity);
     return Number.isFinite(newest) ? new Date(newest - LATE).toISOString() : null;
   };
+  const partsSince = async address => {  // up to one that has a known memory
+    const parts = [await part(address)];
+    while (parts.length < PARTS) {
+      const next = parts.at(-1).querySelector(".next a");
+      if (!next || [...parts.at(-1).querySelectorAll(".memory")].some(each => seen.has(each.dataset.key))) break;
+      parts.push(await part(next.href));
+    }
+    return parts;
+  };
+  const gap = () => {
+    const link = document.createElement("a");
+    const address = new URL(location.href);
+    address.hash = "";
+    link.href = address.href;
+    link.textContent = "Reload the page";
+    const notice = document.createElement("p");
+    notice.className = "gap";
+    notice.append("Memories are missing here: more came than this page shows. ", link, ".");
+    return notice;
+  };
+  const forgetOldest = () => {
+    const over = memories().slice(KEPT);
+    if (!over.length) return;
+    for (const each of over) each.remove();
+    for (const each of rows.querySelectorAll(".group:not(:has(.memory))")) each.remove();
+    while (rows.lastElementChild.matches(".gap, .next")) rows.lastElementChild.remove();  // they begin after what is gone
+    rows.append(gap());
+  };
   const look = async () => {
     const address = new URL(location.href);
     address.searchParams.delete("memory");
     const from = since();
     if (from) address.searchParams.set("since", from);
     try {
-      const body = await part(address);
-      body.querySelector(".next")?.remove();
-      const fresh = [...body.querySelectorAll(".memory")].filter(each => !seen.has(each.dataset.key));
+      const parts = await partsSince(address);
+      const cards = parts.flatMap(body => [...body.querySelectorAll(".memory")]);
+      const isCut = parts.at(-1).querySelector(".next") && !cards.some(each => seen.has(each.dataset.key));
+      const fresh = cards.filter(each => !seen.has(each.dataset.key));
       for (const each of fresh) { seen.add(each.dataset.key); each.classList.add("fresh"); }
       for (const key of [...seen].slice(0, Math.max(seen.size - 5 * KEPT, 0))) seen.delete(key);
-      for (const each of body.querySelectorAll(".memory:not(.fresh)")) each.remove();
-      for (const each of body.querySelectorAll(".group:not(:has(.memory))")) each.remove();
+      for (const body of parts) {
+        for (const each of body.querySelectorAll(".memory:not(.fresh)")) each.remove();
+        for (const each of body.querySelectorAll(".group:not(:has(.memory))")) each.remove();
+      }
       if (fresh.length) {
         document.querySelector(".nothing")?.remove();
-        rows.prepend(...body.querySelectorAll(".group"));
-        for (const each of memories().slice(KEPT)) each.remove();
+        if (isCut) rows.prepend(gap());
+        rows.prepend(...parts.flatMap(body => [...body.querySelectorAll(".group")]));
+        forgetOldest();
         state.textContent = `${fresh.length} new`;
       } else if (state.textContent.startsWith("The")) state.textContent = "";
     } catch {
