@@ -19,10 +19,9 @@ class AnsweredRows:
 
     def note(self, result: object) -> None:
         """Remember the rows of a write's result, a memory or those of a batch; other results have none."""
-        memories: list[object] = [result] if isinstance(result, Memory) else getattr(result, "memories", None) or []
+        memories: list[Memory] = [result] if isinstance(result, Memory) else getattr(result, "memories", None) or []
         for memory in memories:
-            if isinstance(memory, Memory):
-                self._rows[memory.dedup_key, f"{memory.time:%Y-%m-%dT%H:%M:%S.%f}"] = None
+            self._rows[memory.dedup_key, f"{memory.time:%Y-%m-%dT%H:%M:%S.%f}"] = None
         while len(self._rows) > _KEPT:
             self._rows.popitem(last=False)
 

@@ -241,3 +241,11 @@ def test_another_problem_of_the_database_comes_through(monkeypatch):
 def test_statements_that_differ_by_a_list_do_not_pile_up(monkeypatch):
     monkeypatch.setattr(_tables, "_MOST_STATEMENTS", 2)
     assert found(index_of(*apart("tea", "milk")), "tea") == ["tea"]
+
+
+def test_a_part_of_a_word_is_found_beside_another_agent_of_the_same_bucket():
+    """``a`` and ``b317`` share a bucket."""
+    german = "Die Geschwindigkeitsbegrenzung wurde aufgehoben"
+    index = index_of(memory(german, 0), memory("Tee am Morgen", 1), memory(german, 2, agent_id="b317"))
+    assert found(index, "Geschwindigkeit", limit=1, agent_id="a") == [german]
+    assert found(index_of(memory("Tee", 0), memory(german, 1, agent_id="b317")), "Geschwindigkeit", agent_id="a") == []

@@ -192,6 +192,13 @@ class TestWhatTheyDo:
         assert agent.description == "Reviews"
         assert (made["agent_id"], made["metadata"], made["status"]) == (agent.id, {"goal": "review"}, "active")
 
+    @pytest.mark.parametrize("name", ["first", "second"])
+    def test_a_session_of_any_agent_can_be_created_by_its_name(self, ask_all, fake, name):
+        registered = [("agent_register", {"name": each}) for each in ("first", "second")]
+        made = told(ask_all(calling(*registered, ("session_create", {"agent_id": name}))))
+        (agent,) = [agent for agent in fake.client().agents.list() if agent.name == name]
+        assert made["agent_id"] == agent.id
+
     def test_registering_an_agent_again_returns_it(self, ask_all):
         again = ask_all(calling(("agent_register", {"name": "a"}), ("agent_register", {"name": "a"})))
         first = ask_all(calling(("agent_register", {"name": "a"})))
