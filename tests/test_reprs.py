@@ -42,6 +42,7 @@ def older_objects_left_out():
     gc.unfreeze()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("older_objects_left_out")
 def test_no_object_of_a_call_shows_a_content():
     seen = set()

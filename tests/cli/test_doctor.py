@@ -78,6 +78,7 @@ class TestAgainstAServer:
         assert statuses(diagnosis) == ["ok", "ok", "ok", "ok", "failed"]
         assert "Arc instance is running" in check(diagnosis, "storage").advice
 
+    @pytest.mark.slow
     def test_nothing_listening_is_a_failed_check(self, environment):
         environment.setenv("MEMTRACE_API_KEY", "mtk_x")
         environment.setenv("NO_PROXY", "127.0.0.1")

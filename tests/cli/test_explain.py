@@ -62,6 +62,7 @@ def test_without_a_code_all_are_listed_with_their_titles(invoke):
     assert all(len(row.split()) > 2 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_it_laid_out():
     seen = Text.from_ansi(on_a_terminal("explain", "not_found").decode().replace("\r", "")).plain
     assert "## Cause" not in seen

@@ -336,6 +336,7 @@ class TestFiles:
         (folder / "in.jsonl").write_text(line, encoding="utf-8")
         assert counts(invoke("import", "in.jsonl", "--json")) == exactly(1, 1)
 
+    @pytest.mark.slow
     def test_long_lines_make_requests_of_fewer(self, invoke, client, memtrace_fake, folder):
         write(folder / "in.jsonl", lines(12, metadata={"text": "x" * 1_500_000}))
         assert counts(invoke("import", "in.jsonl", "--json")) == exactly(12, 12)

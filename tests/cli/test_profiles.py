@@ -298,6 +298,7 @@ class TestTheFile:
         result = invoke("profiles", "list")
         assert (result.exit_code, "has more than 262,144 characters" in result.stderr) == (2, True)
 
+    @pytest.mark.slow
     def test_a_profile_that_would_make_it_too_large_is_not_added(self, invoke, config):
         path = config("#" * (256 * 1024 - 10))
         result = invoke("profiles", "add", "a", "--base-url", "http://a")

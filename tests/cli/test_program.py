@@ -292,6 +292,7 @@ class TestOnATerminal:
         with Terminal() as terminal:
             assert b"\x1b[1;36mclient" in self.run(terminal, "demo")
 
+    @pytest.mark.slow
     def test_an_error_has_its_cause_in_red_and_what_to_do_below(self):
         with Terminal() as terminal:
             seen = self.run(terminal, "recall", "a", "--base-url", "memory://", "--timeout", "-1", status=2)

@@ -128,6 +128,7 @@ class TestAsAProcess:
             found = [found for scenario in scenarios for found in replay(scenario, remote, remote, send) if found]
         assert found == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("server", ["started", "started_on_a_file"])
     @pytest.mark.skipif(not WIRE.exists(), reason="../shared/wire is not there")
     def test_the_projects_independent_replay_finds_no_difference(self, request, server, tmp_path):
@@ -498,6 +499,7 @@ def _with_node(url, key):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "use",
     [
@@ -533,6 +535,7 @@ def test_a_file_that_nobody_has_a_key_of_is_told(serve_store, store):
     assert f"nobody has a key yet; issue one with: memtrace-sdk store keys create NAME --store {store}" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--store", "memory://"]])
 def test_without_a_file_it_says_that_nothing_lasts(serve_store, arguments):
     found = []
@@ -611,6 +614,7 @@ def test_a_body_that_is_too_large_is_cut_off(serve_store, invoke, store):
     assert cut == [True]
 
 
+@pytest.mark.slow
 def test_a_fake_on_a_file_finds_everything_again(serve_once, store):
     def during(url):
         with Memtrace(url, "mtk_x") as client:

@@ -81,6 +81,7 @@ def test_a_server_that_is_down_leaves_it_all(invoke, outbox, path, server):
     assert json.loads(invoke("spool", "status", str(path), "--json").stdout)["waiting"] == 3
 
 
+@pytest.mark.slow
 def test_what_went_before_a_failure_is_told(invoke, outbox, path, server):
     with Memtrace() as client:
         for number in range(100):

@@ -254,6 +254,7 @@ def test_one_that_answers_by_itself_may_say_so(pytester):
     assert result.parseoutcomes()["skipped"] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("made", "text"),
     sample(

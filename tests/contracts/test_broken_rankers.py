@@ -193,6 +193,7 @@ def failures(pytester, broken, flags=""):
     return noticing.failures(pytester, MODULE.format(name=broken.__name__, flags=flags))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", sample(BROKEN, 2), ids=lambda broken: broken.__name__)
 def test_a_broken_ranker_is_caught(pytester, broken):
     flags = IMPATIENT if broken is KeepsEveryOtherThreadOut else ""

@@ -117,6 +117,7 @@ def test_a_fault_for_the_nth_call_hits_one_call_of_many_threads():
     assert [n for n, call in enumerate(fake.calls.filter("memories.add"), 1) if call.fault] == list(range(100, 107))
 
 
+@pytest.mark.slow
 def test_controls_may_be_used_while_others_call():
     fake = FakeMemtrace()
     client = fake.client()

@@ -232,6 +232,7 @@ class TestHttp:
         assert connection.getresponse().status == 200
 
 
+@pytest.mark.slow
 def test_the_recorded_vectors_come_out_equal(server, fake, clock):
     scenarios = sample(load(Path(__file__).parent / "vectors"), 20)
     assert differences(scenarios, fake, clock, over_socket(server.url)) == []

@@ -22,6 +22,7 @@ def test_the_fake_answers_as_the_server_did(scenarios: list[Scenario], fake: Fak
     assert differences(scenarios, fake, clock, in_process(fake)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_the_fake_answers_as_the_server_did_over_a_socket(fake: FakeMemtrace, clock: ManualClock) -> None:
     with LoopbackServer(fake) as server:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import pytest
 
 from memtrace_transports import FakeMemtrace, ManualClock
+from tests.sampling import sample
 
 FRAMEWORKS = {
     "agent_framework": "test_agent_framework.py",
@@ -32,7 +33,7 @@ def is_installed(package):
 collect_ignore = [path for package, path in FRAMEWORKS.items() if not is_installed(package)]  # the lowest versions
 
 
-@pytest.fixture(params=["immediate", "server"])
+@pytest.fixture(params=sample(["immediate", "server"], 1))
 def fake(request):
     """A fake that shows writes at once, and one with the real server's delays; the clock moves by waiting alone."""
     return FakeMemtrace(clock=ManualClock(), visibility=request.param)

@@ -404,6 +404,7 @@ def test_many_searches_with_a_query_see_every_change(fake):
     assert keys(store.search(USER, query="w3", limit=1)) == ["k3"]
 
 
+@pytest.mark.slow
 def test_a_search_after_very_many_changes_sees_them(fake):
     store, other = store_of(fake), store_of(fake)
     store.put(USER, "old", {"text": "tea with milk"})

@@ -195,6 +195,7 @@ def test_neither_key_nor_content_is_in_a_record_error_or_repr_of_a_call_by_httpx
     assert all(b"planted" not in pickle.dumps(error) for error in errors)
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_neither_is_in_what_a_refused_connection_tells(records):
     with Refuse() as server, Memtrace(server.url, KEY) as client, pytest.raises(TransportError) as caught:

@@ -136,6 +136,7 @@ CURES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_only_the_call_that_asks_for_one_fails_and_is_told_whose_it_is_and_what_helps(python, server):
     asked = {

@@ -36,6 +36,7 @@ def third_party(rows):
     return [row for row in rows if row["distribution"] != "memtrace-sdk"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["argument", "scheme", "variable"])
 def test_a_fresh_process_sends_through_the_transport_that_was_named(python, server, way):
     url = server.url.replace("http", "urllib3+http") if way == "scheme" else server.url
@@ -48,6 +49,7 @@ def test_a_fresh_process_sends_through_the_transport_that_was_named(python, serv
     assert len(server.received) == 2
 
 
+@pytest.mark.slow
 def test_an_installed_transport_that_nobody_names_is_not_loaded(python, server):
     _, found, loaded, httpx_loaded = call(python, server)
     assert found == ["Sent by a plugin"]

@@ -222,6 +222,7 @@ def test_an_answer_that_does_not_come_in_time_may_have_been_sent(make, options):
         failed(make(**options), get(server, timeout=None if options else 0.1), "timeout", maybe_sent=True)
 
 
+@pytest.mark.slow
 def test_a_request_that_nobody_reads_has_the_attempts_time_and_not_that_of_connecting(make):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"

@@ -146,6 +146,7 @@ def test_a_file_that_another_process_holds_is_waited_for_and_named(path):
     open_index_file(path).close()
 
 
+@pytest.mark.slow
 def test_two_processes_fill_one_file(path):
     script = f"""
 import sys

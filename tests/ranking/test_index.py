@@ -166,6 +166,7 @@ def test_two_connections_use_one_file(tmp_path):
     assert two.add(memory("black tea", 0, session_id="s")) is False
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_writes_leaves_what_was_committed(tmp_path):
     path = tmp_path / "index"
     script = f"""

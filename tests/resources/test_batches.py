@@ -395,6 +395,7 @@ def test_an_interrupt_lets_the_requests_under_way_end_and_no_other_begin():
 # ---- memory, and the flat form
 
 
+@pytest.mark.slow
 def test_a_long_batch_takes_no_more_memory_than_a_short_one():
     row = b'{"time":"2026-01-01T00:00:00Z","org_id":"o","agent_id":"a","memory_type":"episodic","event_type":"e","content":"c"}'
 

@@ -188,6 +188,7 @@ def test_what_was_the_server_s_filter_is_told_the_new_name(face, former):
 # ---- what is read
 
 
+@pytest.mark.slow
 def test_a_further_query_sends_one_request_and_sees_what_is_new(face, fake):
     client = filled(face.of(fake), *(f"tea number {n}" for n in range(2500)))
     assert len(found(client, "tea", agent_id="a")) == 10
@@ -200,6 +201,7 @@ def test_a_further_query_sends_one_request_and_sees_what_is_new(face, fake):
     assert len(reads(fake)) == 1
 
 
+@pytest.mark.slow
 def test_an_agent_s_search_reads_its_own_memories(face, fake):
     client = filled(face.of(fake), "tea")
     filled(client, *(f"tea number {n}" for n in range(1500)), agent="b")

@@ -214,6 +214,7 @@ def test_one_that_is_cleared_again_and_again_is_an_error(tmp_path):
     client.close()
 
 
+@pytest.mark.slow
 def test_a_page_that_follows_on_what_was_cleared_is_not_taken(tmp_path):
     fake = FakeMemtrace()
     fake.seed("default", [{"agent_id": "a", "content": f"tea {n}", "age_s": 9000 - n} for n in range(2500)])

@@ -64,6 +64,7 @@ def batches(client):
     return client.memories.add_many(requests, chunk_size=7, on_failure="continue")
 
 
+@pytest.mark.slow
 @forms
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("dedup", ["server", "per_call"])

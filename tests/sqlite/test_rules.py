@@ -36,6 +36,7 @@ def test_a_file_answers_as_the_server_did(tmp_path) -> None:
     assert differences(sample(SCENARIOS, 30), fake, clock, in_process(fake)) == []
 
 
+@pytest.mark.slow
 @given(program=EVERYTHING, visibility=st.sampled_from(["immediate", "server"]))
 @AS_THE_PROFILE_SAYS
 def test_a_file_answers_every_request_as_the_model_does(program: Sequence[Step], visibility: str) -> None:

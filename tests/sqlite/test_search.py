@@ -97,6 +97,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert store.check() == []
 
 
+@pytest.mark.slow
 def test_another_process_s_memories_are_found(face, path):
     with face.client(path) as client:
         client.remember("a", "black tea")

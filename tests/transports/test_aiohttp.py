@@ -774,6 +774,7 @@ def test_trio_is_told_to_use_httpx_and_can_close():
         trio.run(main)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_makes_connections_of_its_own():
     script = """

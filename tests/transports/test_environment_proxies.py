@@ -342,6 +342,7 @@ def test_a_proxy_that_makes_no_tunnel_is_named(kind, step, environment):
         assert f"through the proxy {proxy.url} of HTTPS_PROXY" in failed_by(error)
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @on_every_kind
 def test_a_proxy_that_does_not_answer_in_time_is_named(kind, environment):

@@ -186,6 +186,7 @@ FORKED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("kind", sample(KINDS, 1), ids=str)
 def test_none_of_200_answers_cross_among_forked_children_that_share_a_transport(kind):
@@ -261,6 +262,7 @@ def own_client(transport):
     return clients._given
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", sample([form for form in FORMS if not form.asynchronous], 3), ids=str)
 def test_closing_in_another_thread_denies_no_request_that_the_server_has(form):
     outcomes = []

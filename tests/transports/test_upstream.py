@@ -141,6 +141,7 @@ def test_a_task_that_is_cancelled_breaks_off_the_cleaning_up(httpx):
         assert (asyncio.run(main()) == 0) is MENDED_IN_HTTPX2[httpx.__name__]
 
 
+@pytest.mark.slow
 @which_leaves_sockets
 @on_httpx_and_httpx2
 def test_the_socket_of_a_tls_handshake_that_is_cancelled_is_left_open(httpx):

@@ -714,6 +714,7 @@ def test_a_relative_path_counts_from_where_the_buffer_was_made(fake, tmp_path, m
     assert (tmp_path / "outbox.db").exists()
 
 
+@pytest.mark.slow
 def test_a_client_without_a_spool_loads_no_sqlite():
     code = (
         "import sys; from memtrace import Memtrace\n"

@@ -62,6 +62,7 @@ def test_half_a_character_comes_back(fake):
     assert run(round_trip) == halves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fake", sample(VISIBILITIES, 1), indirect=True)
 def test_an_entry_larger_than_a_request_comes_back(fake):
     large = entry(1, text='é"\\😀' * (1_100_000 if is_whole() else 600_000))
