@@ -72,7 +72,7 @@ ANSWERS = {
     "metrics": ["observability"],
     "langchain": ["integrations/langchain"],
     "langgraph": ["integrations/langgraph", "migrate-langgraph-store"],
-    "openai agents": ["integrations/openai-agents"],
+    "openai agents": ["integrations/openai-agents", "integrations/index"],  # its first row
     "pydantic ai": ["integrations/pydantic-ai"],
     "strands": ["integrations/strands"],
     "microsoft agent framework": ["integrations/agent-framework"],
