@@ -94,9 +94,11 @@ class Floor:
 
     def index(self, stored):
         """Keep the words as the store does: in a plain table until a thousand are together, then in FTS5's."""
-        docs = [(v[0] << 8, v[0], v[2], v[2], v[3], None, v[5], v[6], 0.0, "", hash(v[7]), None) for v in stored]
+        docs = [
+            (v[0] << 8, v[0], hash(v[3]), v[2], v[2], v[3], None, v[5], v[6], 0.0, "", hash(v[7]), None) for v in stored
+        ]
         words = [(v[0] << 16, " ".join(dict.fromkeys(v[7].lower().split()))) for v in stored]
-        self.connection.executemany(f"INSERT INTO recall1_docs VALUES ({', '.join('?' * 12)})", docs)
+        self.connection.executemany(f"INSERT INTO recall1_docs VALUES ({', '.join('?' * 13)})", docs)
         self.connection.executemany("INSERT INTO recall1_waiting VALUES (?, ?)", words)
         self.waiting += len(stored)
         if self.waiting >= 1024:
