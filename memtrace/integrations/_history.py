@@ -16,9 +16,9 @@ from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE
 from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._runtime.workflows.visibility import wait_until_all_visible
 from memtrace.clock import Clock
-from memtrace.integrations._records import Record, RecordCodec, json_text, write
+from memtrace.integrations._records import Record, RecordCodec, check_wait_timeout, json_text, write
 from memtrace.models import Memory
-from memtrace.operations._validation import check_non_negative_seconds, invalid, require_id
+from memtrace.operations._validation import invalid, require_id
 
 _ITEM, _REMOVED, _CLEARED = "item", "removed", "cleared"
 _SPARE = 20
@@ -43,8 +43,7 @@ class History:
     def __init__(self, name: str, agent_id: str, session_id: str, wait_timeout: float | None) -> None:
         require_id(agent_id, "agent_id")
         require_id(session_id, "session_id")
-        if wait_timeout is not None:
-            check_non_negative_seconds(wait_timeout, "wait_timeout")
+        check_wait_timeout(wait_timeout)
         self._form = RecordCodec(name, agent_id, session_id)
         self._wait_timeout = wait_timeout
         self._lock = threading.Lock()

@@ -13,10 +13,10 @@ from typing import Any, Literal
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace.clock import Clock
 from memtrace.integrations._history import HistoryItem
-from memtrace.integrations._records import Record, RecordCodec, json_text, write
+from memtrace.integrations._records import Record, RecordCodec, check_wait_timeout, json_text, write
 from memtrace.integrations.identifiers import id_for
 from memtrace.models import AddMemoryRequest
-from memtrace.operations._validation import check_non_negative_seconds, require_id, require_non_empty
+from memtrace.operations._validation import require_id, require_non_empty
 
 _ITEM, _REMOVED, _ARCHIVED, _CLEARED = "item", "removed", "archived", "cleared"
 
@@ -59,8 +59,7 @@ class MessageQueue:
     def __init__(self, name: str, agent_id: str, key: str, wait_timeout: float | None) -> None:
         require_id(agent_id, "agent_id")
         require_non_empty(key, "key")
-        if wait_timeout is not None:
-            check_non_negative_seconds(wait_timeout, "wait_timeout")
+        check_wait_timeout(wait_timeout)
         self._form = RecordCodec(name, agent_id, id_for(key), session=key)
         self._wait_timeout = wait_timeout
 

@@ -17,6 +17,7 @@ A memory cannot be changed or deleted, so that a change is another record, which
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -36,12 +37,15 @@ from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, ResponseDecodeError
 from memtrace.integrations._errors import InvalidTypeError, invalid_type
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
-from memtrace.operations._validation import BATCH_SIZE, check_type
+from memtrace.operations._validation import BATCH_SIZE, check_non_negative_seconds, check_type
 from memtrace.outcomes import BatchResult, Outcome
 
 _DEEPEST = 100
 _RULE = f"JSON: strings as keys, finite numbers, at most {_DEEPEST} levels"
 _SEQUENCE = itertools.count(1)
+
+Order = tuple[datetime, int, str]
+"""The sort key of records: the later one has the greater key."""
 _COMMITTED = "committed"
 
 
@@ -84,6 +88,11 @@ def _no_json(field: str) -> InvalidTypeError:
     return invalid_type(field, _RULE, "it could not be given back as it is")
 
 
+def hex_digest(text: str) -> str:
+    """A string as 32 hex digits, for a tag, which has 64 characters of few kinds."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 def event_type_of(name: object) -> str:
     """`name` as an event type where the server takes it as one, else ``item``."""
     if not isinstance(name, str) or not name:
@@ -111,6 +120,11 @@ class Record:
     session: str | None = None
     #: What it was written with, where that took several requests.
     batch: str | None = None
+
+    @property
+    def order(self) -> Order:
+        """Greater than that of each record that was written before it: by the server's time, then by the writing process."""
+        return self.memory.time, self.sequence, self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +276,12 @@ class RecordStream:
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def check_wait_timeout(seconds: float | None) -> None:
+    """Refuse a negative time to wait for a write; None does not wait."""
+    if seconds is not None:
+        check_non_negative_seconds(seconds, "wait_timeout")
 
 
 def write(requests: Sequence[AddMemoryRequest], wait_timeout: float | None, clock: Clock) -> Workflow[list[Memory]]:

@@ -6,14 +6,13 @@ and the others never do. So a writer that reads again after its write knows whet
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace.clock import Clock
-from memtrace.integrations._records import Record, RecordCodec, json_text, unreadable, write
+from memtrace.integrations._records import Record, RecordCodec, hex_digest, json_text, unreadable, write
 
 _PUT, _DELETED = "put", "deleted"
 _FEW = 20
@@ -143,5 +142,4 @@ def _first_to_replace(key: str | None, found: Sequence[Version]) -> Version | No
 
 
 def _tag(kind: str, text: str) -> str:
-    """A tag has 64 characters of few kinds. A digest makes any string fit."""
-    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return f"{kind}-{hex_digest(text)}"

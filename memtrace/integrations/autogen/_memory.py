@@ -19,10 +19,10 @@ from memtrace._runtime.workflows.steps import Workflow
 from memtrace.async_client import AsyncMemtrace
 from memtrace.context import build_context
 from memtrace.integrations._dual_client import async_dispatcher
-from memtrace.integrations._records import Record, RecordCodec, is_record, json_text, write
+from memtrace.integrations._records import Record, RecordCodec, check_wait_timeout, is_record, json_text, write
 from memtrace.integrations._relevant import relevant
 from memtrace.integrations.autogen._contents import FORMAT, as_item, content_of, query_text
-from memtrace.operations._validation import check_non_negative_seconds, require_id
+from memtrace.operations._validation import require_id
 from memtrace.ranking import SearchHit, SearchHits
 from memtrace.ranking._search import check_hits
 
@@ -86,8 +86,7 @@ class MemtraceMemory(Memory, Component[MemtraceMemoryConfig]):
         self._dispatcher = async_dispatcher(client, "MemtraceMemory")
         require_id(agent_id, "agent_id")
         check_hits(limit)
-        if wait_timeout is not None:
-            check_non_negative_seconds(wait_timeout, "wait_timeout")
+        check_wait_timeout(wait_timeout)
         self._clock = self._dispatcher.settings.clock
         self._codec = RecordCodec(FORMAT, agent_id)
         self._limit, self._wait_timeout = limit, wait_timeout

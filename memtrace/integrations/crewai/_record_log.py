@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from memtrace._runtime.local_index import LATENESS
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace.clock import Clock
-from memtrace.integrations._records import Record, RecordCodec, json_text, unreadable, write
+from memtrace.integrations._records import Order, Record, RecordCodec, json_text, unreadable, write
 from memtrace.models import AddMemoryRequest
+from memtrace.operations._time_bounds import beside
 from memtrace.operations._validation import BATCH_SIZE
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 _FORMAT = "crewai"
 _PUT, _DELETED = "put", "deleted"
-_Order = tuple[datetime, int, str]
-"""Of two events the later one has more: the server's time, then the sequence in a process, then the key."""
 
 
 class StoredRecord(NamedTuple):
@@ -49,7 +48,7 @@ class RecordLog:
         #: Held while events are applied, never during I/O.
         self._lock = threading.Lock()
         #: The newest event of each ID: its order, and the record, or None if it was deleted.
-        self._known: dict[str, tuple[_Order, StoredRecord | None]] = {}
+        self._known: dict[str, tuple[Order, StoredRecord | None]] = {}
         self._newest: datetime | None = None
 
     def records(self) -> list[StoredRecord]:
@@ -96,19 +95,17 @@ class RecordLog:
 
     def _newer(self, newest: datetime | None, clock: Clock) -> Workflow[list[Record]]:
         """The events since the newest one that is known, and those that may have become visible late."""
-        stream, found = self._codec.newest_first(clock), list[Record]()
+        since = None if newest is None else beside(newest, -LATENESS)
+        stream, found = self._codec.newest_first(clock, since=since), list[Record]()
         while (records := (yield from stream.next())) is not None:
             found += records
-            if records and newest is not None and records[0].memory.time < newest - LATENESS:
-                break
         return found
 
     def _apply(self, event: Record) -> None:
-        order = event.memory.time, event.sequence, event.key
         self._newest = max(self._newest or event.memory.time, event.memory.time)
         for record_id, record in _changes(event).items():
-            if record_id not in self._known or self._known[record_id][0] < order:
-                self._known[record_id] = order, record
+            if record_id not in self._known or self._known[record_id][0] < event.order:
+                self._known[record_id] = event.order, record
 
 
 def _changes(event: Record) -> Mapping[str, StoredRecord | None]:

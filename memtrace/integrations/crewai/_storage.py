@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from memtrace.client import Memtrace
 from memtrace.integrations._dual_client import dispatcher
+from memtrace.integrations._records import check_wait_timeout
 from memtrace.integrations.crewai._record_log import RecordLog, StoredRecord
-from memtrace.operations._validation import check_non_negative_seconds, require_id
+from memtrace.operations._validation import require_id
 
 
 class MemtraceStorage:
@@ -39,8 +40,7 @@ class MemtraceStorage:
 
     def __init__(self, client: Memtrace, *, agent_id: str, wait_timeout: float | None = 5.0) -> None:
         require_id(agent_id, "agent_id")
-        if wait_timeout is not None:
-            check_non_negative_seconds(wait_timeout, "wait_timeout")
+        check_wait_timeout(wait_timeout)
         self._log = RecordLog(dispatcher(client, "MemtraceStorage"), agent_id, wait_timeout)
 
     def __deepcopy__(self, _: object) -> MemtraceStorage:

@@ -13,11 +13,11 @@ from google.adk.sessions import Session
 
 from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._dual_client import async_dispatcher
-from memtrace.integrations._records import json_text
+from memtrace.integrations._records import check_wait_timeout, json_text
 from memtrace.integrations.google_adk._content import spoken
 from memtrace.integrations.google_adk._memory_records import MemoryRecords
 from memtrace.integrations.identifiers import id_for
-from memtrace.operations._validation import check_non_negative_seconds, require_non_empty
+from memtrace.operations._validation import require_non_empty
 from memtrace.ranking._search import check_hits
 
 
@@ -78,8 +78,7 @@ class MemtraceMemoryService(BaseMemoryService):
         self._dispatcher = async_dispatcher(client, "MemtraceMemoryService")
         self._clock = self._dispatcher.settings.clock
         check_hits(limit)
-        if wait_timeout is not None:
-            check_non_negative_seconds(wait_timeout, "wait_timeout")
+        check_wait_timeout(wait_timeout)
         self._client, self._limit, self._wait_timeout = client, limit, wait_timeout
 
     async def add_session_to_memory(self, session: Session) -> None:

@@ -16,10 +16,9 @@ from google.adk.sessions.base_session_service import GetSessionConfig, ListSessi
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._dual_client import async_dispatcher
-from memtrace.integrations._records import event_type_of, unreadable
+from memtrace.integrations._records import check_wait_timeout, event_type_of, unreadable
 from memtrace.integrations.google_adk._content import event_as_json, state_as_json, text_of
 from memtrace.integrations.google_adk._session_records import FORMAT, SessionRecords, StoredSession
-from memtrace.operations._validation import check_non_negative_seconds
 
 T = TypeVar("T")
 
@@ -56,8 +55,7 @@ class MemtraceSessionService(BaseSessionService):
     def __init__(self, client: AsyncMemtrace, *, wait_timeout: float | None = 5.0) -> None:
         self._dispatcher = async_dispatcher(client, "MemtraceSessionService")
         self._clock = self._dispatcher.settings.clock
-        if wait_timeout is not None:
-            check_non_negative_seconds(wait_timeout, "wait_timeout")
+        check_wait_timeout(wait_timeout)
         self._client = client
         self._wait_timeout = wait_timeout
 

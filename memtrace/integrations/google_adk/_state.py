@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from memtrace.integrations._records import json_text
+from memtrace.integrations._records import hex_digest, json_text
 
 APP, USER, TEMPORARY = "app:", "user:", "temp:"
 APP_TAG = "app-state"
@@ -42,10 +41,10 @@ def state_tags(user_id: str, state: Iterable[str]) -> list[str]:
 
 
 def user_tag(kind: str, user_id: str) -> str:
-    """A tag has 64 characters of few kinds. A digest makes any string fit."""
+    """The tag of a user's records of a kind."""
     return f"{kind}-{digest(user_id)}"
 
 
 def digest(*texts: str) -> str:
     """Strings as 32 hex digits."""
-    return hashlib.sha256(json_text(texts, "texts").encode()).hexdigest()[:32]
+    return hex_digest(json_text(texts, "texts"))

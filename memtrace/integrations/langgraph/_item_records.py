@@ -6,7 +6,6 @@ so that the newest put or deletion of a key is found without them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from memtrace.integrations._errors import invalid_type
-from memtrace.integrations._records import Record, RecordCodec, json_text, unreadable
+from memtrace.integrations._records import Record, RecordCodec, hex_digest, json_text, unreadable
 from memtrace.integrations.langgraph._embedding import Vector, read_vector, written
 from memtrace.integrations.langgraph._expiry import has_expired, needs_renewal
 from memtrace.models import AddMemoryRequest
@@ -159,8 +158,7 @@ def namespace_tag(labels: Sequence[str]) -> str:
 
 
 def _digest(value: object) -> str:
-    """A tag has 64 characters of few kinds. A digest makes any string fit."""
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]
+    return hex_digest(json.dumps(value))
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

@@ -7,22 +7,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from memtrace._runtime.local_index import Mark
-from memtrace.integrations._records import Record
+from memtrace.integrations._records import Order, Record
 from memtrace.integrations.langgraph._item_records import Place, read_record
 from memtrace.operations._time_bounds import beside
 
-Order = tuple[datetime, int, str]
-"""Of two records of one key the one that is greater is the newer one."""
 _MICROSECOND = timedelta(microseconds=1)
 _MOST = 100_000
 """Items that are remembered: some 30 MB."""
 _MANY = 100
 """Items that are looked up one by one, before many are read: a program that searches a few times need not wait for that."""
-
-
-def order_of(record: Record) -> Order:
-    """The order of a record among those of its key."""
-    return record.memory.time, record.sequence, record.key
 
 
 class KnownVersions:
@@ -78,12 +71,12 @@ class KnownVersions:
     def _keep(self, place: Place, record: Record) -> None:
         if len(self._orders) >= _MOST and place not in self._orders:
             self._orders.clear()
-        self._orders[place] = max(order_of(record), self._orders.get(place, order_of(record)))
+        self._orders[place] = max(record.order, self._orders.get(place, record.order))
 
     def is_newest(self, place: Place, record: Record) -> bool:
         """Whether a record is known to be the newest of its place."""
         with self._lock:
-            return self._orders.get(place) == order_of(record)
+            return self._orders.get(place) == record.order
 
     def _saw(self, record: Record, began: float) -> None:
         if self._mark is None or self._mark.time < record.memory.time:

@@ -20,7 +20,7 @@ from memtrace.integrations.langgraph._item_records import (
     read_record,
 )
 from memtrace.integrations.langgraph._items import now_of
-from memtrace.integrations.langgraph._known_versions import KnownVersions, order_of
+from memtrace.integrations.langgraph._known_versions import KnownVersions
 from memtrace.models import Memory
 from memtrace.transport import IndexQuery
 
@@ -154,7 +154,7 @@ class RelevantItems:
             rows = yield from self._searching.newest(asked)
             records = [*self._records(rows)]
             if records:
-                return max(records, key=order_of)
+                return max(records, key=lambda record: record.order)
             if len(rows) < most:
                 return None
             most *= 8  # memories of somebody else have the same tags

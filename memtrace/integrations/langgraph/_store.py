@@ -9,6 +9,7 @@ from langgraph.store import base
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.integrations._dual_client import DualClient
+from memtrace.integrations._records import check_wait_timeout
 from memtrace.integrations.langgraph._batch_run import BatchRun, Known
 from memtrace.integrations.langgraph._checks import checked
 from memtrace.integrations.langgraph._embedding import Embedding, Vector
@@ -16,7 +17,7 @@ from memtrace.integrations.langgraph._expiry import check_ttl_config
 from memtrace.integrations.langgraph._items import StoredItems
 from memtrace.integrations.langgraph._known_versions import KnownVersions
 from memtrace.integrations.langgraph._vector_items import VectorItems
-from memtrace.operations._validation import check_non_negative_seconds, require_id
+from memtrace.operations._validation import require_id
 
 
 class MemtraceStore(base.BaseStore):
@@ -76,8 +77,7 @@ class MemtraceStore(base.BaseStore):
         wait_timeout: float | None = 5.0,
     ) -> None:
         require_id(agent_id, "agent_id")
-        if wait_timeout is not None:
-            check_non_negative_seconds(wait_timeout, "wait_timeout")
+        check_wait_timeout(wait_timeout)
         if ttl is not None:
             check_ttl_config(ttl)
         self._dual_client = DualClient(client, async_client, "MemtraceStore")

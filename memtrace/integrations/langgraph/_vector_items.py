@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memtrace._runtime.local_index import Mark
 from memtrace._runtime.workflows.steps import Workflow
-from memtrace.integrations._records import Record, RecordCodec
+from memtrace.integrations._records import Order, Record, RecordCodec
 from memtrace.integrations.langgraph._embedding import Vector, cosine, signs
 from memtrace.integrations.langgraph._item_records import Place, Renewal, StoredItem, read_record
 from memtrace.integrations.langgraph._items import now_of
-from memtrace.integrations.langgraph._known_versions import Order, order_of
 from memtrace.models import Memory
 from memtrace.operations._time_bounds import beside
 
@@ -103,11 +102,10 @@ class VectorItems:
                 if isinstance(read, Renewal):
                     self._renewals[read.version] = max(read.at, self._renewals.get(read.version, read.at))
                     continue
-                order = order_of(record)
                 known = self._newest.get(read.place)
-                if known is None or known.order < order:
+                if known is None or known.order < record.order:
                     item = read if isinstance(read, StoredItem) else None
-                    self._newest[read.place] = _Newest(order, item, [*map(signs, item.vectors)] if item else ())
+                    self._newest[read.place] = _Newest(record.order, item, [*map(signs, item.vectors)] if item else ())
 
     # ---- searching
 

@@ -14,12 +14,12 @@ from memtrace._support.characters import whole_characters
 from memtrace.async_client import AsyncMemtrace
 from memtrace.context import build_context
 from memtrace.integrations._dual_client import async_dispatcher
-from memtrace.integrations._records import event_type_of, is_record, write
+from memtrace.integrations._records import check_wait_timeout, event_type_of, is_record, write
 from memtrace.integrations._relevant import relevant
 from memtrace.integrations.identifiers import id_for
 from memtrace.integrations.llama_index._messages import readable
 from memtrace.models import AddMemoryRequest
-from memtrace.operations._validation import check_non_negative_seconds, require_id
+from memtrace.operations._validation import require_id
 from memtrace.ranking import SearchHits
 from memtrace.ranking._search import check_hits
 
@@ -88,8 +88,7 @@ class MemtraceMemoryBlock(BaseMemoryBlock[str]):
         async_dispatcher(client, "MemtraceMemoryBlock")
         require_id(agent_id, "agent_id")
         check_hits(limit)
-        if wait_timeout is not None:
-            check_non_negative_seconds(wait_timeout, "wait_timeout")
+        check_wait_timeout(wait_timeout)
         self._client, self._agent_id, self._limit, self._wait_timeout = client, agent_id, limit, wait_timeout
 
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:

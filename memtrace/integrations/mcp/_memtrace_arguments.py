@@ -10,12 +10,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from memtrace.async_client import AsyncMemtrace
 from memtrace.exceptions import InvalidRequestError
+from memtrace.integrations.tools._arguments import Strings
 from memtrace.models import (
     AddMemoryRequest,
     CreateSessionRequest,
@@ -24,7 +25,6 @@ from memtrace.models import (
     MemoryType,
     ResponseModel,
     SearchQuery,
-    one_in_a_list,
 )
 from memtrace.operations._validation import check_id
 
@@ -40,8 +40,6 @@ _AGENT: Final = "Agent ID."
 _SINCE: Final = "How far back, as in 2h, 24h or 7d."
 _LIMIT: Final = "The most memories to read. Default: 50."
 _TYPES: Final = "Kinds of memory, any of them: episodic, decision, entity, session."
-
-_Strings = Annotated[list[str] | None, BeforeValidator(one_in_a_list)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Remember(Call):
         default=None, description="The kind of event, such as error or api_call. Default: general."
     )
     session_id: str | None = Field(default=None, description="The session that it belongs to.")
-    tags: _Strings = Field(default=None, description="Labels to find it by.")
+    tags: Strings = Field(default=None, description="Labels to find it by.")
     importance: float | None = Field(
         default=None, ge=0, le=1, allow_inf_nan=False, description="From 0 to 1. Default: 0."
     )
@@ -123,8 +121,8 @@ class Search(Call):
     content_contains: str | None = Field(
         default=None, description="Only memories with exactly these characters in their content."
     )
-    memory_types: _Strings = Field(default=None, description=_TYPES)
-    tags: _Strings = Field(default=None, description="Labels that it must all have.")
+    memory_types: Strings = Field(default=None, description=_TYPES)
+    tags: Strings = Field(default=None, description="Labels that it must all have.")
     since: str | None = Field(default=None, description=_SINCE)
     min_importance: float | None = Field(
         default=None, ge=0, le=1, allow_inf_nan=False, description="The lowest importance, from 0 to 1."
@@ -210,7 +208,7 @@ class SessionContext(Call):
 
     session_id: str = Field(description="Session ID.")
     since: str | None = Field(default=None, description=f"{_SINCE} Default: all of the session.")
-    include_types: _Strings = Field(default=None, description=_TYPES)
+    include_types: Strings = Field(default=None, description=_TYPES)
     max_tokens: int | None = Field(
         default=None, ge=0, description="The token budget. With it, memories are whole and oldest first."
     )

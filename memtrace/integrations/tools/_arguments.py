@@ -51,6 +51,10 @@ _ALL_TAGS = f"Labels that it must all have: {_TAGS}."
 _IMPORTANCE = "From 0 to 1."
 
 
+Strings = Annotated[list[str] | None, BeforeValidator(one_in_a_list)]
+"""Several strings, of which a model may write a single one without a list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """Whose memory it is: what the application says, and no model chooses."""
@@ -85,7 +89,7 @@ class Remember(Arguments):
     content: str = Field(
         description="What to remember, in whole sentences that can be understood without this conversation."
     )
-    tags: Annotated[list[str] | None, BeforeValidator(one_in_a_list)] = Field(default=None, description=_LABELS)
+    tags: Strings = Field(default=None, description=_LABELS)
     importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description=_IMPORTANCE)
     event_type: str | None = Field(
         default=None,
@@ -114,7 +118,7 @@ class Decide(Arguments):
 
     decision: str = Field(description="The decision, in one sentence.")
     reasoning: str = Field(description="Why, so that it can be judged later.")
-    tags: Annotated[list[str] | None, BeforeValidator(one_in_a_list)] = Field(default=None, description=_LABELS)
+    tags: Strings = Field(default=None, description=_LABELS)
     importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description=_IMPORTANCE)
 
     def request(self, binding: Binding) -> AddMemoryRequest:
@@ -133,7 +137,7 @@ class Recall(Arguments):
     )
     since: str | None = Field(default=None, description=_SINCE)
     until: str | None = Field(default=None, description=_UNTIL)
-    tags: Annotated[list[str] | None, BeforeValidator(one_in_a_list)] = Field(default=None, description=_ALL_TAGS)
+    tags: Strings = Field(default=None, description=_ALL_TAGS)
     memory_types: Annotated[list[MemoryType] | None, BeforeValidator(one_in_a_list)] = Field(
         default=None, description="Kinds of memory, any of them."
     )
