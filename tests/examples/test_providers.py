@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.examples.programs import run_example
 from tests.integrations.functions.test_page import is_installed
 from tests.scripted_server import served
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 TOLD, ASKED = "I am allergic to peanuts.", "May I eat peanuts?"
 NOTED, NO = "I will remember that.", "No, you are allergic to them."
 CALLED = {"content": TOLD}
 
 
 def run(name, folder, question, **settings):
-    """What a program prints, without the keys and servers of this process."""
-    ours = ("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "OLLAMA_", "MEMTRACE_")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)} | settings
-    command = [sys.executable, str(EXAMPLES / name), question]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """What a program prints."""
+    return run_example(name, folder, question, **settings).stdout
 
 
 @pytest.mark.slow

@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import runpy
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +13,7 @@ from hypothesis import strategies as st
 
 from memtrace import AsyncMemtrace, ConfigurationError, InvalidRequestError, MemtraceError
 from memtrace.testing import Fault
+from tests.examples.programs import EXAMPLES, run_example
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 from tests.lazily import Lazily
 
@@ -418,16 +415,13 @@ def test_an_agent_goes_on_after_a_restart_on_a_file(tmp_path):
     assert "I drink tea." in run(ask, "What did I say?", "one", "That you drink tea.")
 
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "agent_framework_agent.py"
+EXAMPLE = EXAMPLES / "agent_framework_agent.py"
 
 
 @pytest.mark.slow
 def test_the_example_remembers_over_a_restart(tmp_path):
-    left = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "MEMTRACE"))}
-
     def ask(question):
-        command = [sys.executable, "-W", "error", EXAMPLE, question]
-        done = subprocess.run(command, cwd=tmp_path, env=left, capture_output=True, text=True, check=False)
+        done = run_example("agent_framework_agent.py", tmp_path, question, "-W", "error")
         assert done.stderr == ""
         return done.stdout
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,6 +18,7 @@ from memtrace import (
 )
 from memtrace_transports.memory import Fault
 from tests.dealing import by_visibility
+from tests.examples.programs import run_example
 from tests.faces import ONCE
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 from tests.lazily import Lazily
@@ -394,17 +391,10 @@ def test_an_agent_remembers_after_a_restart(tmp_path):
     assert "How is the weather in Oslo? Rain." in again[1]
 
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "autogen_agent.py"
-
-
 @pytest.mark.slow
 def test_the_example_remembers_from_one_run_to_the_next(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MEMTRACE_", "OPENAI_"))}
-
     def answer(question):
-        command = [sys.executable, str(EXAMPLE), question]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout
+        return run_example("autogen_agent.py", tmp_path, question).stdout
 
     assert answer("I am allergic to peanuts.") == "Noted.\n"
     assert "user: I am allergic to peanuts." in answer("May I eat peanuts?")

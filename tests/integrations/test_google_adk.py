@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import traceback
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -25,6 +21,7 @@ from memtrace import (
 )
 from memtrace_transports.memory import Fault
 from tests.dealing import by_visibility
+from tests.examples.programs import run_example
 from tests.faces import ONCE
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 from tests.lazily import Lazily
@@ -723,17 +720,10 @@ def test_an_agent_remembers_after_a_restart(tmp_path):
     assert any("How is the weather in Oslo?" in text for text in other)
 
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "google_adk_agent.py"
-
-
 @pytest.mark.slow
 def test_the_example_remembers_from_one_run_to_the_next(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MEMTRACE_", "GOOGLE_"))}
-
     def answer(question):
-        command = [sys.executable, str(EXAMPLE), question]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout
+        return run_example("google_adk_agent.py", tmp_path, question).stdout
 
     assert answer("I am allergic to peanuts.") == "Noted.\n"
     assert "user: I am allergic to peanuts." in answer("May I eat peanuts?")

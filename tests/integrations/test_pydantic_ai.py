@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import runpy
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from memtrace import AsyncMemtrace, ConfigurationError, InvalidRequestError, MemtraceError
 from memtrace.testing import Fault
+from tests.examples.programs import EXAMPLES, run_example
 from tests.integrations.values import run
 from tests.lazily import Lazily
 
@@ -355,16 +352,13 @@ def test_an_agent_finds_after_a_restart_what_it_stored_in_a_file(tmp_path):
     assert "User drinks tea" in memories
 
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "pydantic_ai_agent.py"
+EXAMPLE = EXAMPLES / "pydantic_ai_agent.py"
 
 
 @pytest.mark.slow
 def test_the_example_remembers_over_a_restart(tmp_path):
-    left = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "MEMTRACE"))}
-
     def ask(question):
-        command = [sys.executable, "-W", "error", EXAMPLE, question]
-        done = subprocess.run(command, cwd=tmp_path, env=left, capture_output=True, text=True, check=False)
+        done = run_example("pydantic_ai_agent.py", tmp_path, question, "-W", "error")
         assert done.stderr == ""
         return done.stdout
 

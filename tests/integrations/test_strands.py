@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import runpy
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 
 from memtrace import AsyncMemtrace, ConfigurationError, ConflictError, InvalidRequestError, Memtrace, MemtraceError
 from memtrace.testing import Fault
+from tests.examples.programs import EXAMPLES, run_example
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 from tests.lazily import Lazily
 
@@ -466,16 +463,13 @@ def test_a_cancelled_run_leaves_a_conversation_that_goes_on(fake):
     assert run(program) == ["Hello", "Are you there?"]
 
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "strands_agent.py"
+EXAMPLE = EXAMPLES / "strands_agent.py"
 
 
 @pytest.mark.slow
 def test_the_example_remembers_over_a_restart(tmp_path):
-    left = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "MEMTRACE"))}
-
     def ask(question):
-        command = [sys.executable, EXAMPLE, question]
-        done = subprocess.run(command, cwd=tmp_path, env=left, capture_output=True, text=True, check=False)
+        done = run_example("strands_agent.py", tmp_path, question)
         assert done.stderr == ""
         return done.stdout
 

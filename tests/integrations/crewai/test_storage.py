@@ -197,6 +197,7 @@ def test_a_further_reading_asks_for_newer_records_alone(fake, filled):
     before = len(fake.calls)
     filled.count()
     assert len(fake.calls) == before + 1
+    assert "since" in fake.calls[-1].query, "all records are sent again"
 
 
 def test_vectors_of_another_length_are_refused_as_by_crewai_s_own_storage(filled):
